@@ -1,0 +1,24 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup bindings bindings-check
+
+CARGO ?= cargo
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## Install cmake, ninja and a C++ compiler where missing
+	@scripts/setup.sh $(if $(BINDGEN),--bindgen)
+
+BINDINGS := llama-sys/src/bindings.rs
+
+bindings: ## Generate llama-sys's bindings from the headers (needs libclang)
+	LLAMA_SYS_BINDINGS='$(CURDIR)/$(BINDINGS)' $(CARGO) check -p llama-sys --features bindgen
+
+bindings-check: ## Fail if the bindings are not what the headers say
+	@fresh=$$(mktemp) && trap 'rm -f "$$fresh"' EXIT && \
+	LLAMA_SYS_BINDINGS="$$fresh" $(CARGO) check -p llama-sys --features bindgen && \
+	if diff -u $(BINDINGS) "$$fresh"; then \
+		echo 'bindings are up to date'; \
+	else \
+		echo 'bindings are stale: run `make bindings`' >&2; exit 1; \
+	fi
