@@ -1,0 +1,3 @@
+//! Examples, end-to-end tests and benchmarks of the llama crates; the library is [`llama`].
+
+pub use llama;
