@@ -1,10 +1,18 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup bindings bindings-check
+.PHONY: help serve test setup bindings bindings-check
 
 CARGO ?= cargo
+# Arguments of the server, as in `make serve ARGS="-m model.gguf -c 32768"`.
+ARGS ?=
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+serve: setup ## Build the server and run it; ARGS="-m model.gguf …" names a model
+	$(CARGO) run --release --locked -p llama-server-rs -- $(ARGS)
+
+test: setup ## Build and run all tests
+	$(CARGO) test --workspace --locked
 
 setup: ## Install cmake, ninja and a C++ compiler where missing
 	@scripts/setup.sh $(if $(BINDGEN),--bindgen)

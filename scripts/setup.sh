@@ -39,10 +39,19 @@ have_libclang() {
     return 1
 }
 
+# macOS has a `c++` that only offers to install one.
+have_compiler() {
+    if [ "$(uname -s)" = Darwin ]; then
+        xcode-select -p >/dev/null 2>&1
+    else
+        have c++ || have g++ || have clang++
+    fi
+}
+
 missing=
 have cmake || missing="$missing cmake"
 have ninja || have ninja-build || missing="$missing ninja"
-have c++ || have g++ || have clang++ || missing="$missing c++"
+have_compiler || missing="$missing c++"
 [ "$bindgen" = no ] || have_libclang || missing="$missing libclang"
 
 if [ -z "$missing" ]; then
@@ -59,7 +68,7 @@ as_root() {
         echo "setup: sudo $*"
         sudo "$@"
     else
-        echo "setup: no sudo here: as root, run: $*" >&2
+        echo "setup: this needs root, and there is no sudo: run $0 as root" >&2
         exit 1
     fi
 }
@@ -92,7 +101,7 @@ elif have apk; then
 elif [ "$(uname -s)" = Darwin ]; then
     case $missing in
         *c++*)
-            echo "setup: the C++ compiler is part of Apple's command line tools; this opens their installer:"
+            echo "setup: the C++ compiler is in Apple's command line tools, whose installer opens a window:"
             echo "setup: xcode-select --install"
             xcode-select --install
             missing=$(echo "$missing" | sed 's/ c++//')

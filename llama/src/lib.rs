@@ -49,3 +49,8 @@ pub use model::{GpuLayers, Metadata, Model, ModelOptions, PromptPart, Token, Tok
 pub use multimodal::{Chunk, Image, ImageLimits, Media, Projector, ProjectorOptions, Prompt};
 pub use sampling::{NoSelector, Sampler, SamplerBuilder, Selector};
 pub use speculative::{DraftOptions, DraftStats, Speculative};
+
+/// Build number and commit of the llama.cpp inside ("b12032-785322d17f").
+pub fn build_info() -> &'static str {
+    env!("LLAMA_BUILD_INFO")
+}

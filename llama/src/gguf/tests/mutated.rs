@@ -63,7 +63,7 @@ fn check(gguf: &Gguf, len: Option<u64>) {
     for t in gguf.tensors() {
         assert_eq!(gguf.tensor(t.name()), Some(t));
         assert!(t.dims().len() <= 4);
-        assert_eq!(t.n_elements(), t.dims().iter().product());
+        assert_eq!(t.n_elements(), t.dims().iter().product::<u64>());
         assert_eq!(t.n_elements() % t.ty().block_size(), 0);
         assert_eq!(t.offset() % u64::from(gguf.alignment()), 0);
         let start = gguf.data_offset() + t.offset();
