@@ -64,3 +64,8 @@ impl Trio {
         }
     }
 }
+
+/// Compiles and runs the library section of README.md.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
