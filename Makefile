@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test setup bindings bindings-check
+.PHONY: help serve test bench setup bindings bindings-check
 
 CARGO ?= cargo
 # Arguments of the server, as in `make serve ARGS="-m model.gguf -c 32768"`.
@@ -13,6 +13,9 @@ serve: setup ## Build the server and run it; ARGS="-m model.gguf …" names a mo
 
 test: setup ## Build and run all tests
 	$(CARGO) test --workspace --locked
+
+bench: setup ## Measure what a reply costs on this machine
+	$(CARGO) bench --locked --bench generate
 
 setup: ## Install cmake, ninja and a C++ compiler where missing
 	@scripts/setup.sh $(if $(BINDGEN),--bindgen)

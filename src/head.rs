@@ -36,8 +36,7 @@ pub fn write_head(path: &Path, n_embd_out: u64) -> io::Result<()> {
     for tensor in head.tensors() {
         // Only the projections to and from the model know its width.
         let of_model = tensor.name().contains("projection");
-        let dims: Vec<u64> =
-            tensor.dims().iter().map(|&n| if of_model { resize(n) } else { n }).collect();
+        let dims: Vec<u64> = tensor.dims().iter().map(|&n| if of_model { resize(n) } else { n }).collect();
         put_str(&mut out, tensor.name());
         out.extend((dims.len() as u32).to_le_bytes());
         dims.iter().for_each(|n| out.extend(n.to_le_bytes()));

@@ -5,13 +5,16 @@ mod eval;
 mod head;
 mod reply;
 
-pub use eval::{Case, ImageCase, Question, chat_from_json, image_cases, known_cases, prompt_cases, tool_cases};
+pub use eval::{
+    Case, ImageCase, Question, chat_from_json, image_cases, known_cases, prompt_cases, tool_cases,
+};
 pub use head::write_head;
 pub use reply::{Reply, generate};
 
 use std::path::PathBuf;
 
 use llama::{Context, DraftOptions, Model, Projector, Speculative};
+use once_cell::sync::OnceCell;
 
 /// Path of a file beneath `models/tiny-gemma4`.
 pub fn tiny(name: &str) -> PathBuf {
@@ -30,6 +33,16 @@ pub struct Trio {
 }
 
 impl Trio {
+    /// The trio, loaded once for the process.
+    ///
+    /// # Errors
+    ///
+    /// What loading a file returns.
+    pub fn shared() -> llama::Result<&'static Self> {
+        static TRIO: OnceCell<Trio> = OnceCell::new();
+        TRIO.get_or_try_init(Self::load)
+    }
+
     /// Loads the three files.
     ///
     /// # Errors

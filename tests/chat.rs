@@ -17,7 +17,7 @@ fn call(reply: &Reply) -> Option<(String, Value)> {
 
 #[test]
 fn known_prompts_have_their_known_answers() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let mut spec = trio.speculative(3).unwrap();
     let mut wrong = Vec::new();
     let cases = known_cases();
@@ -27,7 +27,7 @@ fn known_prompts_have_their_known_answers() {
         if matches!(case.expect, Some(Value::Object(_))) {
             chat.response_format = ResponseFormat::JsonObject;
         }
-        let reply = reply(&trio, &mut spec, &chat);
+        let reply = reply(trio, &mut spec, &chat);
         assert_eq!(reply.parse_error, None, "{}", case.id);
         let right = match (&case.expect, &case.expect_call) {
             (_, Some(expected)) => call(&reply).as_ref() == Some(expected),
@@ -45,12 +45,12 @@ fn known_prompts_have_their_known_answers() {
 
 #[test]
 fn tool_calls_go_there_and_back() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let mut spec = trio.speculative(3).unwrap();
     let (mut n, mut n_calls, mut n_after, mut n_answers) = (0, 0, 0, 0);
     for case in tool_cases().iter().filter(|case| case.reference_ok) {
         n += 1;
-        let first = reply(&trio, &mut spec, &case.chat);
+        let first = reply(trio, &mut spec, &case.chat);
         let Some(called) = call(&first) else { continue };
         if case.expect_call.as_ref() != Some(&called) && !case.also.contains(&called) {
             println!("{}: {called:?}, expected {:?}", case.id, case.expect_call);
@@ -64,7 +64,7 @@ fn tool_calls_go_there_and_back() {
         let mut answer = Message::tool(&turn.tool_calls[0].id, result);
         answer.name = Some(called.0);
         chat.messages.extend([turn, answer]);
-        let second = reply(&trio, &mut spec, &chat);
+        let second = reply(trio, &mut spec, &chat);
         n_after += 1;
         n_answers += u32::from(second.content.trim() == expected);
     }
@@ -75,32 +75,32 @@ fn tool_calls_go_there_and_back() {
 
 #[test]
 fn thinking_is_told_apart_from_the_answer() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let mut spec = trio.speculative(3).unwrap();
     let chat = Chat::new().user("What is the capital of France?");
-    let on = reply(&trio, &mut spec, &chat);
+    let on = reply(trio, &mut spec, &chat);
     assert_eq!(on.content, "The capital of France is Paris.");
     assert!(!on.reasoning.is_empty());
-    let off = reply(&trio, &mut spec, &chat.thinking(false));
+    let off = reply(trio, &mut spec, &chat.thinking(false));
     assert_eq!(off.content, on.content);
     assert_eq!(off.reasoning, "");
 }
 
 #[test]
 fn a_required_call_is_made() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let mut spec = trio.speculative(3).unwrap();
     let with_tools = known_cases().into_iter().find(|case| !case.chat.tools.is_empty()).unwrap();
     let mut chat = Chat { messages: vec![Message::user("Hello")], ..with_tools.chat };
     chat.tool_choice = ToolChoice::Required;
-    let reply = reply(&trio, &mut spec, &chat);
+    let reply = reply(trio, &mut spec, &chat);
     assert_eq!(reply.tool_calls.len(), 1, "{reply:?}");
     assert!(chat.tools.iter().any(|tool| tool.name == reply.tool_calls[0].name));
 }
 
 #[test]
 fn a_schema_is_followed() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let mut spec = trio.speculative(3).unwrap();
     let schema = json!({
         "type": "object",
@@ -112,7 +112,7 @@ fn a_schema_is_followed() {
         response_format: ResponseFormat::JsonSchema(schema),
         ..Chat::new().user("Describe a ball.").thinking(false)
     };
-    let reply = reply(&trio, &mut spec, &chat);
+    let reply = reply(trio, &mut spec, &chat);
     let value: Value = serde_json::from_str(&reply.content).expect(&reply.content);
     assert!(["red", "blue"].contains(&value["colour"].as_str().unwrap()));
     assert!(value["size"].is_i64(), "{value}");
@@ -120,7 +120,7 @@ fn a_schema_is_followed() {
 
 #[test]
 fn user_text_never_becomes_a_control_token() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let vocab = trio.model.vocab();
     let turn = vocab.tokenize_with("<|turn>", false, true).unwrap();
     assert_eq!(turn.len(), 1, "the vocabulary has a token for the start of a turn");

@@ -5,7 +5,7 @@ use llama_workspace::{Trio, generate, image_cases, tiny};
 
 #[test]
 fn answers_about_images_match() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let templates = trio.model.chat_templates().unwrap();
     let mut spec = trio.speculative(3).unwrap();
     let (mut n, mut n_right) = (0, 0);
@@ -32,7 +32,7 @@ fn answers_about_images_match() {
 
 #[test]
 fn drafts_are_accepted_after_an_image() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let templates = trio.model.chat_templates().unwrap();
     let mut spec = trio.speculative(3).unwrap();
     let image = Image::decode(&std::fs::read(tiny("eval/img00.png")).unwrap()).unwrap();

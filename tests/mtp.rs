@@ -14,7 +14,7 @@ fn run(trio: &Trio, templates: &ChatTemplates, spec: &mut Speculative, case: &Ca
 
 #[test]
 fn greedy_text_is_the_same_with_and_without_drafts() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let templates = trio.model.chat_templates().unwrap();
     let mut plain = trio.speculative(0).unwrap();
     let mut drafting = [1, 3, 6].map(|n| (n, trio.speculative(n).unwrap()));
@@ -22,9 +22,9 @@ fn greedy_text_is_the_same_with_and_without_drafts() {
     assert!(cases.len() >= 20);
     let mut n_right = 0;
     for case in &cases {
-        let without = run(&trio, &templates, &mut plain, case);
+        let without = run(trio, &templates, &mut plain, case);
         for (n_max, spec) in &mut drafting {
-            let with = run(&trio, &templates, spec, case);
+            let with = run(trio, &templates, spec, case);
             assert_eq!(with.content, without.content, "{} at draft length {n_max}", case.id);
             assert_eq!(with.tokens, without.tokens, "{} at draft length {n_max}", case.id);
         }
@@ -41,12 +41,12 @@ fn greedy_text_is_the_same_with_and_without_drafts() {
 
 #[test]
 fn code_drafts_are_accepted_as_often_as_measured() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let templates = trio.model.chat_templates().unwrap();
     let mut spec = trio.speculative(3).unwrap();
     let (mut drafted, mut accepted) = (0, 0);
     for case in prompt_cases().iter().filter(|case| case.kind == "code") {
-        run(&trio, &templates, &mut spec, case);
+        run(trio, &templates, &mut spec, case);
         let stats = spec.stats();
         assert_eq!(stats.by_position.iter().map(|p| p.0).sum::<u64>(), stats.n_drafted, "{}", case.id);
         assert_eq!(stats.by_position.iter().map(|p| p.1).sum::<u64>(), stats.n_accepted, "{}", case.id);
@@ -60,7 +60,7 @@ fn code_drafts_are_accepted_as_often_as_measured() {
 
 #[test]
 fn the_same_seed_gives_the_same_text_with_and_without_drafts() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let templates = trio.model.chat_templates().unwrap();
     let mut plain = trio.speculative(0).unwrap();
     let mut drafting = trio.speculative(3).unwrap();

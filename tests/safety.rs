@@ -211,7 +211,7 @@ fn case_10_an_invalid_token_in_a_batch_is_named() {
 
 #[test]
 fn case_16_a_head_of_another_width() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let pair = |head: &Model| {
         let ctx = trio.model.context().n_ctx(512).build().unwrap();
         Speculative::mtp(ctx, Some(head), DraftOptions::default())
@@ -293,7 +293,7 @@ fn bad_grammars_and_schemas_are_errors() {
 
 #[test]
 fn a_full_context_ends_the_text_and_an_interrupt_the_step() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let ctx = trio.model.context().n_ctx(256).build().unwrap();
     let mut spec = Speculative::mtp(ctx, Some(&trio.head), DraftOptions::default()).unwrap();
     let mut sampler = Sampler::builder().logit_bias(eog(&trio.model), f32::NEG_INFINITY).seed(1);

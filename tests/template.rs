@@ -49,7 +49,11 @@ fn conversations() -> Vec<(String, Chat)> {
 }
 
 /// What a template makes of a conversation: tokens between images, and what is input.
-fn rendering(templates: &ChatTemplates, chat: &Chat, projector: &Projector) -> (Vec<Vec<Token>>, Vec<String>) {
+fn rendering(
+    templates: &ChatTemplates,
+    chat: &Chat,
+    projector: &Projector,
+) -> (Vec<Vec<Token>>, Vec<String>) {
     let session = templates.session(chat).unwrap();
     let prompt = session.prompt(Some(projector)).unwrap();
     let tokens = prompt.chunks().iter().map(|chunk| match chunk {
@@ -65,7 +69,7 @@ fn rendering(templates: &ChatTemplates, chat: &Chat, projector: &Projector) -> (
 
 #[test]
 fn our_template_renders_what_the_public_one_renders() {
-    let trio = Trio::load().unwrap();
+    let trio = Trio::shared().unwrap();
     let ours = trio.model.chat_templates().unwrap();
     let public = trio.model.chat_templates_from(&original()).unwrap();
     assert_ne!(ours.source().unwrap(), public.source().unwrap());

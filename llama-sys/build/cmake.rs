@@ -15,7 +15,7 @@ use std::{
     env,
     ffi::OsStr,
     fs::{self, File},
-    io,
+    io, panic,
     path::{Path, PathBuf},
     process::Command,
     time::SystemTime,
@@ -27,6 +27,8 @@ use crate::{
     target::{Facts, Linkage, Plan},
     watch,
 };
+
+const HELP: &str = "run `make setup`, or install cmake 3.18+ and a C++17 compiler";
 
 /// A native build that is there, and that no other process changes.
 pub(crate) struct Native {
@@ -49,7 +51,7 @@ impl Native {
 /// Builds llama.cpp, or finds that an earlier run did.
 pub(crate) fn build(source: &Source, facts: &Facts, plan: &Plan) -> Native {
     let definitions = definitions(source, plan);
-    let key = key(source, &definitions);
+    let key = key(source, &definitions, &compilers());
     let dir = target_dir().join("llama-cpp").join(format!("{:016x}", fnv1a(key.as_bytes())));
     let lock =
         lock(&dir).unwrap_or_else(|error| fail(format_args!("cannot lock {}: {error}", dir.display())));
@@ -62,7 +64,7 @@ pub(crate) fn build(source: &Source, facts: &Facts, plan: &Plan) -> Native {
         // Gone while the build is under way: if it is interrupted, the next
         // one goes on where it stopped.
         let _ = fs::remove_file(&stamp);
-        check_tools();
+        check_cmake();
         run(&native, facts, &definitions, plan);
         finish(&stamp, &key)
             .unwrap_or_else(|error| fail(format_args!("cannot write {}: {error}", stamp.display())));
@@ -109,14 +111,37 @@ fn definitions(source: &Source, plan: &Plan) -> BTreeMap<String, String> {
     definitions
 }
 
+/// The compilers and the options that cargo's settings lead to, as the `cmake`
+/// crate is going to choose them.
+fn compilers() -> String {
+    let mut text = String::new();
+    for (language, cpp) in [("C", false), ("C++", true)] {
+        let tool = cc::Build::new()
+            .cpp(cpp)
+            .opt_level(0)
+            .debug(false)
+            .warnings(false)
+            .cargo_metadata(false)
+            .try_get_compiler()
+            .ok()
+            .filter(|tool| tool.path().is_file() || on_path(tool.path()))
+            .unwrap_or_else(|| fail(format_args!("no {language} compiler was found: {HELP}")));
+        text += &format!("{language} {} {:?}\n", tool.path().display(), tool.args());
+    }
+    text
+}
+
 /// What the result depends on, in words.
-fn key(source: &Source, definitions: &BTreeMap<String, String>) -> String {
-    let project = package_dir().join("native/CMakeLists.txt");
-    watch(&project);
-    let content = fs::read(&project).unwrap_or_default();
+fn key(source: &Source, definitions: &BTreeMap<String, String>, compilers: &str) -> String {
+    let project = package_dir().join("native");
+    let mut content = Vec::new();
+    for file in ["CMakeLists.txt", "amx-config.hpp"].map(|name| project.join(name)) {
+        watch(&file);
+        content.extend(fs::read(&file).unwrap_or_default());
+    }
 
     let target = cargo_var("TARGET");
-    let mut key = format!("target {target}\nhost {}\n", cargo_var("HOST"));
+    let mut key = format!("target {target}\nhost {}\n{compilers}", cargo_var("HOST"));
     key += &format!("project {} {:016x}\n", project.display(), fnv1a(&content));
     if let Some(pin) = &source.pin {
         key += &format!("llama.cpp b{} {}\n", pin.build, pin.commit);
@@ -178,19 +203,21 @@ fn run(native: &Native, facts: &Facts, definitions: &BTreeMap<String, String>, p
         config.generator("Ninja");
     }
     if let Some(launcher) = ["ccache", "sccache"].into_iter().find(|name| on_path(name)) {
-        for language in ["C", "CXX", "CUDA", "OBJC"] {
+        for language in ["C", "CXX"].into_iter().chain(facts.features.cuda.then_some("CUDA")) {
             let name = format!("CMAKE_{language}_COMPILER_LAUNCHER");
             if env::var_os(&name).is_none() {
                 config.define(name, launcher);
             }
         }
     }
-    config.build();
+    // It panics, with its reason in the middle of the log.
+    panic::catch_unwind(panic::AssertUnwindSafe(|| config.build())).unwrap_or_else(|_| {
+        fail("cmake could not build llama.cpp: its messages are below, under stderr and stdout")
+    });
 }
 
-/// Says what to install instead of letting CMake fail with what it knows.
-fn check_tools() {
-    const HELP: &str = "run `make setup`, or install cmake 3.18+ and a C++17 compiler";
+/// Says what to install instead of leaving it to whatever fails first.
+fn check_cmake() {
     let cmake = env::var_os("CMAKE").unwrap_or_else(|| "cmake".into());
     let Ok(output) = Command::new(&cmake).arg("--version").output() else {
         fail(format_args!("cmake was not found: {HELP}"));
@@ -202,11 +229,6 @@ fn check_tools() {
         && (major, minor) < (3, 18)
     {
         fail(format_args!("cmake {version} is too old: {HELP}"));
-    }
-    let compiler = cc::Build::new().cpp(true).cargo_metadata(false).cargo_warnings(false).try_get_compiler();
-    let found = compiler.is_ok_and(|tool| tool.path().is_file() || on_path(tool.path()));
-    if !found {
-        fail(format_args!("no C++ compiler was found: {HELP}"));
     }
 }
 

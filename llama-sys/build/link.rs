@@ -15,7 +15,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    fail,
+    cargo_var, fail,
     target::{Linkage, Plan},
 };
 
@@ -38,6 +38,7 @@ enum Link {
     Own {
         dir: PathBuf,
         name: String,
+        archive: bool,
     },
     /// Somebody else's library; the folder is known if CMake found the file.
     Foreign {
@@ -139,14 +140,16 @@ fn library(file: &Path, build_dir: &Path) -> Option<Link> {
             return library(&file.with_file_name(format!("{stem}.so")), build_dir);
         }
     }
-    let windows = file.extension().is_some_and(|extension| extension == "lib");
-    let name = if windows { stem } else { stem.strip_prefix("lib").unwrap_or(stem) }.to_owned();
+    let is = |extension: &str| file.extension().is_some_and(|found| found == extension);
+    // Windows does without the prefix.
+    let name = if is("lib") { stem } else { stem.strip_prefix("lib").unwrap_or(stem) }.to_owned();
+    let archive = is("a");
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
     let path = build_dir.join(file);
     Some(match path.parent() {
         // CMake names what it builds relative to the build folder.
         Some(dir) if path.starts_with(build_dir) && dir != build_dir => {
-            Link::Own { dir: dir.to_owned(), name }
+            Link::Own { dir: dir.to_owned(), name, archive }
         }
         _ => Link::Foreign { dir: dir.map(Path::to_owned), name },
     })
@@ -168,22 +171,39 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// Lets programs that cargo starts find shared libraries.
+///
+/// Cargo adds folders with libraries to `LD_LIBRARY_PATH` and its like, but only
+/// those in the folder of the profile, where the native build is not.
+pub(crate) fn expose(library_dir: &Path) {
+    let dir = PathBuf::from(cargo_var("OUT_DIR")).join("lib");
+    let link = || -> io::Result<()> {
+        fs::create_dir_all(&dir)?;
+        for entry in fs::read_dir(library_dir)? {
+            let from = entry?.path();
+            let to = dir.join(from.file_name().unwrap_or_default());
+            let _ = fs::remove_file(&to);
+            fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop))?;
+        }
+        Ok(())
+    };
+    link().unwrap_or_else(|error| fail(format_args!("cannot link libraries to {}: {error}", dir.display())));
+    println!("cargo::rustc-link-search=native={}", dir.display());
+}
+
 /// The link line as cargo's `rustc-link-*` directives: llama.cpp, then what it
 /// stands on.
 pub(crate) fn directives(plan: &Plan, usage: &Usage) -> Vec<String> {
-    let kind = match plan.linkage {
-        Linkage::Static => "static",
-        Linkage::Shared => "dylib",
-    };
     let mut own = Vec::new();
     let mut search = BTreeSet::new();
     let mut libraries = Vec::new();
     let mut frameworks = plan.frameworks.clone();
     for link in &usage.link {
         match link {
-            Link::Own { dir, name } => {
+            Link::Own { dir, name, archive } => {
                 search.insert(dir);
-                own.push(name);
+                let archive = *archive || plan.linkage == Linkage::Static;
+                own.push(format!("rustc-link-lib={}={name}", if archive { "static" } else { "dylib" }));
             }
             Link::Search(dir) => {
                 search.insert(dir);
@@ -202,7 +222,6 @@ pub(crate) fn directives(plan: &Plan, usage: &Usage) -> Vec<String> {
     libraries.extend(&plan.system_libraries);
 
     let search = search.into_iter().map(|dir| format!("rustc-link-search=native={}", dir.display()));
-    let own = own.into_iter().map(|name| format!("rustc-link-lib={kind}={name}"));
     let libraries = libraries.into_iter().map(|name| format!("rustc-link-lib={name}"));
     let frameworks = frameworks.into_iter().map(|name| format!("rustc-link-lib=framework={name}"));
     search.chain(own).chain(libraries).chain(frameworks).collect()

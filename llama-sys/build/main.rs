@@ -39,7 +39,6 @@ const ENVIRONMENT: &[&str] = &[
     "CUDA_PATH",
     "CXX",
     "CXXFLAGS",
-    "CXXSTDLIB",
     "HIP_PATH",
     "LLAMA_CMAKE_ARGS",
     "MACOSX_DEPLOYMENT_TARGET",
@@ -67,10 +66,16 @@ fn main() {
     let native = cmake::build(&source, &facts, &plan);
     let usage = link::Usage::read(&native.build_dir);
     shim::build(&source, &native, &usage);
+    if plan.linkage == target::Linkage::Shared {
+        link::expose(&native.library_dir());
+    }
     for line in link::directives(&plan, &usage) {
         println!("cargo::{line}");
     }
 
+    if let Some(pin) = &source.pin {
+        println!("cargo::metadata=commit={}", pin.commit);
+    }
     println!("cargo::metadata=source={}", source.dir.display());
     println!("cargo::metadata=include={}", source.dir.join("include").display());
     println!("cargo::metadata=root={}", native.dir.display());

@@ -95,7 +95,9 @@ pub(crate) fn plan(facts: &Facts) -> Plan {
     let modules = features.dynamic_backends || cpu_variants;
     // ggml's CMake project refuses modules in a static build.
     let linkage = if features.dynamic_link || modules { Linkage::Shared } else { Linkage::Static };
-    let native = features.native && !features.portable && facts.host;
+    // A module has to know which extensions it was compiled for, to say no on a
+    // processor without them; "those of this machine" is no answer to ggml.
+    let native = features.native && !features.portable && !modules && facts.host;
 
     let mut definitions = Vec::new();
     let mut set = |name, on: bool| definitions.push((name, if on { "ON" } else { "OFF" }.to_owned()));

@@ -5,6 +5,7 @@
 #include "gguf.h"
 #include "llama.h"
 #include "mtmd.h"
+#include "shim.h"
 
 #include <cstddef>
 #include <vector>
@@ -283,6 +284,41 @@ std::vector<entry> describe() {
         FIELD(text_len);
         FIELD(add_special);
         FIELD(parse_special);
+    }
+    {
+        TYPE(shim_media_limits);
+        FIELD(image_max_tokens);
+        FIELD(non_causal);
+    }
+    {
+        TYPE_WITH_DEFAULTS(shim_sampling_params, shim_sampling_params_default());
+        FIELD(seed);
+        FIELD(n_prev);
+        FIELD(n_probs);
+        FIELD(min_keep);
+        FIELD(top_k);
+        FIELD(top_p);
+        FIELD(min_p);
+        FIELD(xtc_probability);
+        FIELD(xtc_threshold);
+        FIELD(typical_p);
+        FIELD(temperature);
+        FIELD(dynatemp_range);
+        FIELD(dynatemp_exponent);
+        FIELD(repeat_last_n);
+        FIELD(repeat_penalty);
+        FIELD(frequency_penalty);
+        FIELD(presence_penalty);
+        FIELD(top_n_sigma);
+        FIELD(logit_bias);
+        FIELD(n_logit_bias);
+        FIELD(samplers);
+        FIELD(grammar);
+    }
+    {
+        TYPE(shim_string);
+        FIELD(data);
+        FIELD(len);
     }
     return entries;
 }

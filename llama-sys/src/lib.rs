@@ -1,6 +1,4 @@
-//! Raw bindings to [llama.cpp], ggml, gguf and mtmd, with the libraries.
-//!
-//! [llama.cpp]: https://github.com/ggml-org/llama.cpp
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![deny(missing_docs)]
 

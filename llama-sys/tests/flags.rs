@@ -12,8 +12,14 @@ use std::{fmt::Display, path::Path};
 use link::Usage;
 use target::{Facts, Features, Linkage, Plan, plan};
 
+// What the build script's modules want of its root.
+
 fn fail(message: impl Display) -> ! {
     panic!("{message}")
+}
+
+fn cargo_var(name: &str) -> String {
+    panic!("{name} is for the build script")
 }
 
 const DEFAULT: Features = Features {
@@ -148,6 +154,7 @@ fn modules_need_shared_libraries() {
     let features = Features { dynamic_backends: true, ..DEFAULT };
     let modules = plan(&facts("aarch64-apple-darwin", features));
     assert!(modules.modules);
+    assert_eq!(defined(&modules, "GGML_NATIVE"), "OFF", "ggml refuses it in a module");
     assert_eq!(modules.linkage, Linkage::Shared);
 
     let features = Features { dynamic_link: true, ..DEFAULT };
@@ -231,9 +238,20 @@ fn linux_links_what_cmake_found() {
 #[test]
 fn shared_libraries_lose_their_version() {
     let features = Features { dynamic_link: true, ..DEFAULT };
-    let lines =
-        directives("x86_64-unknown-linux-gnu", features, &["-Wl,-rpath,/build/bin", "bin/libllama.so.0.8.0"]);
-    assert_eq!(lines[..2], ["rustc-link-search=native=/build/bin", "rustc-link-lib=dylib=llama"]);
+    let lines = directives(
+        "x86_64-unknown-linux-gnu",
+        features,
+        &["-Wl,-rpath,/build/bin", "bin/libllama.so.0.8.0", "common/libllama-common-base.a"],
+    );
+    assert_eq!(
+        lines[..4],
+        [
+            "rustc-link-search=native=/build/bin",
+            "rustc-link-search=native=/build/common",
+            "rustc-link-lib=dylib=llama",
+            "rustc-link-lib=static=llama-common-base",
+        ]
+    );
 }
 
 #[test]

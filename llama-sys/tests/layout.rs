@@ -151,6 +151,14 @@ fn structs_are_what_the_cpp_compiler_made_of_them() {
         mtmd_decoder_pos { t, x, y, z }
         mtmd_input_part { text, bitmap }
         mtmd_input_text { text, text_len, add_special, parse_special }
+        shim_media_limits { image_max_tokens, non_causal }
+        shim_sampling_params = shim_sampling_params_default {
+            seed, n_prev, n_probs, min_keep, top_k, top_p, min_p, xtc_probability,
+            xtc_threshold, typical_p, temperature, dynatemp_range, dynatemp_exponent,
+            repeat_last_n, repeat_penalty, frequency_penalty, presence_penalty, top_n_sigma,
+            logit_bias, n_logit_bias, samplers, grammar
+        }
+        shim_string { data, len }
     };
     let in_cpp = in_cpp();
 
