@@ -1,7 +1,8 @@
 //! How the next token is chosen: a request's settings over the model's over llama-server's.
 
 use llama::gguf::Gguf;
-use llama::{ChatSession, Chunk, Model, Prompt, Sampler};
+use llama::{ChatSession, Chunk, Model, Prompt, Sampler, Token};
+use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::wire::chat::ChatRequest;
@@ -20,6 +21,10 @@ pub(crate) struct Sampling {
     presence_penalty: f32,
     /// Without one, each reply draws another.
     seed: Option<u32>,
+    /// What is added to the logits of some tokens.
+    logit_bias: Vec<(Token, f32)>,
+    /// What the text must look like, in GBNF.
+    grammar: Option<String>,
 }
 
 /// llama-server's defaults.
@@ -35,6 +40,8 @@ impl Default for Sampling {
             frequency_penalty: 0.0,
             presence_penalty: 0.0,
             seed: None,
+            logit_bias: Vec::new(),
+            grammar: None,
         }
     }
 }
@@ -109,6 +116,8 @@ impl Sampling {
                 Some(-1) => None,
                 Some(seed) => Some(seed as u32),
             },
+            logit_bias: r.logit_bias.as_ref().map_or_else(|| Ok(Vec::new()), logit_bias)?,
+            grammar: r.grammar.clone(),
         })
     }
 
@@ -121,6 +130,12 @@ impl Sampling {
         n_ctx: u32,
     ) -> Result<Sampler, ApiError> {
         let mut builder = Sampler::builder().top_k(self.top_k).top_p(self.top_p).min_p(self.min_p);
+        for &(token, bias) in &self.logit_bias {
+            builder = builder.logit_bias(token, bias);
+        }
+        if let Some(grammar) = &self.grammar {
+            builder = builder.grammar(grammar);
+        }
         let last_n = u32::try_from(self.repeat_last_n).unwrap_or(n_ctx).min(n_ctx);
         if self.penalizes() {
             builder =
@@ -131,7 +146,7 @@ impl Sampling {
             Some(seed) => builder.temperature(self.temperature).seed(seed),
             None => builder.temperature(self.temperature).random(),
         };
-        // What cannot be built here is a grammar, which came with the request.
+        // What cannot be built here, a grammar or a token that is none, came with the request.
         let mut sampler = builder.build_for(model, session).map_err(|e| ApiError::invalid(e.to_string()))?;
         if self.penalizes() {
             let tokens = prompt.chunks().iter().rev().filter_map(|chunk| match chunk {
@@ -151,6 +166,22 @@ impl Sampling {
         self.repeat_last_n != 0
             && (self.repeat_penalty != 1.0 || self.frequency_penalty != 0.0 || self.presence_penalty != 0.0)
     }
+}
+
+/// OpenAI's form: an object of token ids and numbers.
+fn logit_bias(bias: &Map<String, Value>) -> Result<Vec<(Token, f32)>, ApiError> {
+    let entry = |(id, bias): (&String, &Value)| {
+        let token = id.parse().map(Token::new).ok()?;
+        let bias = bias.as_f64().map(|bias| bias as f32).filter(|bias| bias.is_finite())?;
+        Some((token, bias))
+    };
+    bias.iter()
+        .map(|pair| {
+            entry(pair).ok_or_else(|| {
+                ApiError::invalid_field(format!("logit_bias.{}", pair.0), "expected a token id and a number")
+            })
+        })
+        .collect()
 }
 
 fn non_negative(value: f32) -> bool {
@@ -197,8 +228,15 @@ mod tests {
     fn what_is_not_asked_for_is_the_default() {
         assert_eq!(sampling(json!({})), Ok(Sampling::default()));
         assert_eq!(sampling(json!({"seed": -1})), Ok(Sampling::default()));
-        let asked = Sampling { temperature: 0.0, top_k: 0, seed: Some(7), ..Sampling::default() };
-        assert_eq!(sampling(json!({"temperature": 0, "top_k": -1, "seed": 7})), Ok(asked));
+        let asked = Sampling {
+            temperature: 0.0,
+            top_k: 0,
+            seed: Some(7),
+            logit_bias: vec![(Token::new(15), -100.0)],
+            ..Sampling::default()
+        };
+        let json = json!({"temperature": 0, "top_k": -1, "seed": 7, "logit_bias": {"15": -100}});
+        assert_eq!(sampling(json), Ok(asked));
     }
 
     #[test]
@@ -209,6 +247,8 @@ mod tests {
             (json!({"top_p": 1.5}), "top_p: must be from 0 to 1"),
             (json!({"min_p": -0.1}), "min_p: must be from 0 to 1"),
             (json!({"repeat_penalty": 0}), "repeat_penalty: must be more than 0"),
+            (json!({"logit_bias": {"x": 1}}), "logit_bias.x: expected a token id and a number"),
+            (json!({"logit_bias": {"1": "a"}}), "logit_bias.1: expected a token id and a number"),
             (json!({"repeat_last_n": -2}), "repeat_last_n: must be 0 or more, or -1 for the whole context"),
         ];
         for (json, message) in cases {

@@ -63,9 +63,6 @@ fn refuse_unsupported(request: &ChatRequest) -> Result<(), ApiError> {
     if request.top_logprobs.is_some_and(|n| n != 0) {
         return refuse("top_logprobs", "not supported yet");
     }
-    if request.logit_bias.as_ref().is_some_and(|bias| !bias.is_empty()) {
-        return refuse("logit_bias", "not supported yet");
-    }
     match request.reasoning_format.as_deref() {
         None | Some("auto" | "deepseek") => Ok(()),
         Some("none" | "deepseek-legacy") => {
@@ -127,7 +124,7 @@ fn chat(request: &ChatRequest, parallel_tool_calls: bool) -> Result<Chat, ApiErr
         tools,
         tool_choice,
         parallel_tool_calls: request.parallel_tool_calls.unwrap_or(parallel_tool_calls),
-        response_format: response_format(request.response_format.as_ref())?,
+        response_format: response_format(request)?,
         thinking,
         template_kwargs,
     })
@@ -208,8 +205,23 @@ fn convert_tool(field: &str, tool: &wire::Tool) -> Result<llama::Tool, ApiError>
     })
 }
 
-fn response_format(format: Option<&wire::ResponseFormat>) -> Result<llama::ResponseFormat, ApiError> {
-    let Some(format) = format else { return Ok(llama::ResponseFormat::Text) };
+/// What form the answer must have: OpenAI's field says it, or one of llama-server's two, of which
+/// the sampler takes `grammar`.
+fn response_format(request: &ChatRequest) -> Result<llama::ResponseFormat, ApiError> {
+    let has_tools = request.tools.as_ref().is_some_and(|tools| !tools.is_empty());
+    match (&request.response_format, &request.json_schema, &request.grammar) {
+        (None, None, None) => Ok(llama::ResponseFormat::Text),
+        (Some(format), None, None) => openai_format(format),
+        (None, Some(schema), None) => Ok(llama::ResponseFormat::JsonSchema(schema.clone())),
+        (None, None, Some(_)) if has_tools => {
+            Err(ApiError::invalid_field("grammar", "cannot be combined with tools"))
+        }
+        (None, None, Some(_)) => Ok(llama::ResponseFormat::Text),
+        _ => Err(ApiError::invalid("give only one of response_format, json_schema and grammar")),
+    }
+}
+
+fn openai_format(format: &wire::ResponseFormat) -> Result<llama::ResponseFormat, ApiError> {
     match format.kind.as_str() {
         "text" => Ok(llama::ResponseFormat::Text),
         "json_object" => Ok(match &format.schema {
@@ -356,13 +368,12 @@ mod tests {
             (json!({"n": 2}), "n: only one choice per request is supported"),
             (json!({"logprobs": true}), "logprobs: not supported yet"),
             (json!({"top_logprobs": 3}), "top_logprobs: not supported yet"),
-            (json!({"logit_bias": {"15": -100}}), "logit_bias: not supported yet"),
             (json!({"reasoning_format": "x"}), "reasoning_format: expected \"auto\" or \"deepseek\""),
         ];
         for (json, message) in cases {
             assert_eq!(refused(refuse_unsupported(&request(json))), message);
         }
-        let neutral = json!({"n": 1, "logprobs": false, "top_logprobs": 0, "logit_bias": {}});
+        let neutral = json!({"n": 1, "logprobs": false, "top_logprobs": 0});
         assert!(refuse_unsupported(&request(neutral)).is_ok());
     }
 
@@ -489,10 +500,7 @@ mod tests {
 
     #[test]
     fn response_formats() {
-        let format = |json: Value| {
-            let request = request(json!({"response_format": json}));
-            response_format(request.response_format.as_ref())
-        };
+        let format = |json: Value| response_format(&request(json!({"response_format": json})));
         let schema = json!({"type": "object"});
         assert!(matches!(format(json!({"type": "text"})), Ok(llama::ResponseFormat::Text)));
         assert!(matches!(format(json!({"type": "json_object"})), Ok(llama::ResponseFormat::JsonObject)));
@@ -509,6 +517,24 @@ mod tests {
         assert_eq!(
             refused(format(json!({"type": "xml"}))),
             "response_format.type: expected text, json_object or json_schema"
+        );
+    }
+
+    #[test]
+    fn llama_servers_own_formats_stand_alone() {
+        let format = |json: Value| response_format(&request(json));
+        let schema = json!({"type": "string"});
+        let by_schema = format(json!({"json_schema": schema}));
+        assert!(matches!(by_schema, Ok(llama::ResponseFormat::JsonSchema(s)) if s == schema));
+        let by_grammar = format(json!({"grammar": "root ::= \"x\"", "tools": []}));
+        assert!(matches!(by_grammar, Ok(llama::ResponseFormat::Text)));
+        assert_eq!(
+            refused(format(json!({"grammar": "x", "json_schema": {}}))),
+            "give only one of response_format, json_schema and grammar"
+        );
+        assert_eq!(
+            refused(format(json!({"grammar": "x", "tools": [{"function": {"name": "f"}}]}))),
+            "grammar: cannot be combined with tools"
         );
     }
 

@@ -310,6 +310,17 @@ std::vector<entry> describe() {
         FIELD(frequency_penalty);
         FIELD(presence_penalty);
         FIELD(top_n_sigma);
+        FIELD(dry_multiplier);
+        FIELD(dry_base);
+        FIELD(dry_allowed_length);
+        FIELD(dry_penalty_last_n);
+        FIELD(mirostat);
+        FIELD(mirostat_tau);
+        FIELD(mirostat_eta);
+        FIELD(adaptive_target);
+        FIELD(adaptive_decay);
+        FIELD(dry_sequence_breakers);
+        FIELD(n_dry_sequence_breakers);
         FIELD(logit_bias);
         FIELD(n_logit_bias);
         FIELD(samplers);

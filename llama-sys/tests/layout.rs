@@ -156,7 +156,9 @@ fn structs_are_what_the_cpp_compiler_made_of_them() {
             seed, n_prev, n_probs, min_keep, top_k, top_p, min_p, xtc_probability,
             xtc_threshold, typical_p, temperature, dynatemp_range, dynatemp_exponent,
             repeat_last_n, repeat_penalty, frequency_penalty, presence_penalty, top_n_sigma,
-            logit_bias, n_logit_bias, samplers, grammar
+            dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n, mirostat,
+            mirostat_tau, mirostat_eta, adaptive_target, adaptive_decay,
+            dry_sequence_breakers, n_dry_sequence_breakers, logit_bias, n_logit_bias, samplers, grammar
         }
         shim_string { data, len }
     };

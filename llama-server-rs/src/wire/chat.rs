@@ -20,6 +20,8 @@ pub(crate) struct ChatRequest {
     pub(crate) tool_choice: Option<ToolChoice>,
     pub(crate) parallel_tool_calls: Option<bool>,
     pub(crate) response_format: Option<ResponseFormat>,
+    pub(crate) json_schema: Option<Value>,
+    pub(crate) grammar: Option<String>,
 
     pub(crate) stream: Option<bool>,
     pub(crate) stream_options: Option<StreamOptions>,
@@ -39,6 +41,7 @@ pub(crate) struct ChatRequest {
     pub(crate) frequency_penalty: Option<f32>,
     pub(crate) presence_penalty: Option<f32>,
     pub(crate) seed: Option<i64>,
+    pub(crate) logit_bias: Option<Map<String, Value>>,
 
     pub(crate) chat_template_kwargs: Option<Map<String, Value>>,
     pub(crate) reasoning_effort: Option<String>,
@@ -48,7 +51,6 @@ pub(crate) struct ChatRequest {
     pub(crate) n: Option<i64>,
     pub(crate) logprobs: Option<bool>,
     pub(crate) top_logprobs: Option<i64>,
-    pub(crate) logit_bias: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -120,6 +120,13 @@ async fn json_is_enforced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_grammar_is_enforced() {
+    let more = json!({"grammar": "root ::= \"yes\" | \"no\""});
+    let answer = complete(shared(), &request(user("Hello"), more)).await;
+    assert!(["yes", "no"].contains(&text(&answer)), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_seed_makes_chance_repeatable() {
     let drawn = |seed: u32| {
         let more =

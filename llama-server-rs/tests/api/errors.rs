@@ -32,12 +32,18 @@ async fn a_body_that_is_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_or_tool_that_cannot_be() {
+async fn a_constraint_that_cannot_be() {
     let schema = json!({"type": "object", "properties": {"a": {"$ref": "#/nowhere"}}});
-    let format = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}});
-    let (status, error) =
-        error(send(shared(), &request(user("hi"), json!({"response_format": format}))).await).await;
-    assert_eq!((status, &error["type"]), (400, &json!("invalid_request_error")), "{error}");
+    for constraint in [
+        json!({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}),
+        json!({"grammar": "root ::= nothing"}),
+        json!({"grammar": "("}),
+        json!({"logit_bias": {"4096": 1}}),
+    ] {
+        let response = send(shared(), &request(user("hi"), constraint.clone())).await;
+        let (status, error) = error(response).await;
+        assert_eq!((status, &error["type"]), (400, &json!("invalid_request_error")), "{constraint}: {error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

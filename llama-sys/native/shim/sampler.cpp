@@ -29,7 +29,17 @@ common_params_sampling to_common(const shim_sampling_params & p) {
     s.penalty_freq      = p.frequency_penalty;
     s.penalty_present   = p.presence_penalty;
     s.top_n_sigma       = p.top_n_sigma;
+    s.dry_multiplier    = p.dry_multiplier;
+    s.dry_base          = p.dry_base;
+    s.dry_allowed_length = p.dry_allowed_length;
+    s.dry_penalty_last_n = p.dry_penalty_last_n;
+    s.mirostat          = p.mirostat;
+    s.mirostat_tau      = p.mirostat_tau;
+    s.mirostat_eta      = p.mirostat_eta;
+    s.adaptive_target   = p.adaptive_target;
+    s.adaptive_decay    = p.adaptive_decay;
     s.no_perf           = true;
+    s.dry_sequence_breakers.assign(p.dry_sequence_breakers, p.dry_sequence_breakers + p.n_dry_sequence_breakers);
     s.logit_bias.assign(p.logit_bias, p.logit_bias + p.n_logit_bias);
     s.samplers = common_sampler_types_from_chars(p.samplers);
     if (p.grammar != nullptr) {
@@ -78,6 +88,15 @@ shim_sampling_params shim_sampling_params_default(void) {
     p.frequency_penalty = s.penalty_freq;
     p.presence_penalty  = s.penalty_present;
     p.top_n_sigma       = s.top_n_sigma;
+    p.dry_multiplier    = s.dry_multiplier;
+    p.dry_base          = s.dry_base;
+    p.dry_allowed_length = s.dry_allowed_length;
+    p.dry_penalty_last_n = s.dry_penalty_last_n;
+    p.mirostat          = s.mirostat;
+    p.mirostat_tau      = s.mirostat_tau;
+    p.mirostat_eta      = s.mirostat_eta;
+    p.adaptive_target   = s.adaptive_target;
+    p.adaptive_decay    = s.adaptive_decay;
     p.samplers          = "";
     return p;
 }

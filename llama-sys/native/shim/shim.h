@@ -102,6 +102,17 @@ typedef struct shim_sampling_params {
     float    frequency_penalty;
     float    presence_penalty;
     float    top_n_sigma;
+    float    dry_multiplier;
+    float    dry_base;
+    int32_t  dry_allowed_length;
+    int32_t  dry_penalty_last_n;
+    int32_t  mirostat;
+    float    mirostat_tau;
+    float    mirostat_eta;
+    float    adaptive_target;
+    float    adaptive_decay;
+    const char * const * dry_sequence_breakers;
+    size_t               n_dry_sequence_breakers;
     const struct llama_logit_bias * logit_bias;
     size_t       n_logit_bias;
     const char * samplers;

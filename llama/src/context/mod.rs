@@ -71,10 +71,27 @@ unsafe extern "C" fn on_abort_check(flag: *mut c_void) -> bool {
 }
 
 impl Context {
+    pub(crate) fn default_params() -> sys::llama_context_params {
+        // SAFETY: returns plain values.
+        unsafe { sys::llama_context_default_params() }
+    }
+
+    /// A context of its own.
+    fn new(model: Model, params: sys::llama_context_params) -> Result<Self, String> {
+        debug_assert!(params.ctx_other.is_null() && params.samplers.is_null());
+        // SAFETY: the parameters point to nothing, as asserted.
+        unsafe { Self::new_beside(model, params) }
+    }
+
+    /// A context that may point to another one.
+    ///
     /// # Safety
     ///
     /// As for [`Model::new_context`].
-    pub(crate) unsafe fn new(model: Model, mut params: sys::llama_context_params) -> Result<Self, String> {
+    pub(crate) unsafe fn new_beside(
+        model: Model,
+        mut params: sys::llama_context_params,
+    ) -> Result<Self, String> {
         let interrupt = Arc::new(AtomicBool::new(false));
         params.abort_callback = Some(on_abort_check);
         params.abort_callback_data = Arc::as_ptr(&interrupt).cast_mut().cast();
@@ -300,6 +317,12 @@ impl Context {
         };
         Ok(u32::try_from(min).ok().zip(u32::try_from(max).ok()))
     }
+}
+
+/// Threads that suit this CPU.
+fn default_threads() -> u32 {
+    // SAFETY: reads what the CPU has.
+    unsafe { sys::shim_n_threads_default() }.max(1).unsigned_abs()
 }
 
 /// A range of positions as llama.cpp takes it: -1 is open.

@@ -1,6 +1,6 @@
 use llama_sys as sys;
 
-use super::Context;
+use super::{Context, default_threads};
 use crate::{Error, Model, Projector, Result};
 
 /// Most sequences that llama.cpp keeps apart (its `LLAMA_MAX_SEQ`).
@@ -157,14 +157,12 @@ impl ContextOptions {
             });
         }
         let params = self.to_c()?;
-        // SAFETY: the parameters hold no pointers.
-        unsafe { Context::new(self.model.clone(), params) }
+        Context::new(self.model.clone(), params)
             .map_err(|message| Error::Context { n_ctx: params.n_ctx, message })
     }
 
     fn to_c(&self) -> Result<sys::llama_context_params> {
-        // SAFETY: returns plain values.
-        let mut params = unsafe { sys::llama_context_default_params() };
+        let mut params = Context::default_params();
         params.n_ctx = self.checked_n_ctx()?;
         params.n_batch = at_least_one("n_batch", self.n_batch)?;
         params.n_ubatch = at_least_one("n_ubatch", self.n_ubatch)?.min(params.n_batch);
@@ -177,8 +175,7 @@ impl ContextOptions {
         }
         let n_threads = match self.n_threads {
             Some(n) => at_least_one("n_threads", n)?,
-            // SAFETY: reads what the CPU has.
-            None => unsafe { sys::shim_n_threads_default() }.max(1).unsigned_abs(),
+            None => default_threads(),
         };
         let n_threads_batch = match self.n_threads_batch {
             Some(n) => at_least_one("n_threads_batch", n)?,

@@ -86,7 +86,9 @@ impl Model {
             });
         }
         let c_path = shim::c_path(path)?;
-        let params = options.to_c();
+        // SAFETY: returns plain values.
+        let mut params = unsafe { sys::llama_model_default_params() };
+        options.apply(&mut params);
         let mut ptr = std::ptr::null_mut();
         // SAFETY: the path is a C string and the parameters hold no pointers; both live through
         // the call, which writes `ptr` only on success.

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use llama_sys as sys;
 
-use crate::{Model, Result, init};
+use crate::{Model, Result};
 
 /// How many of a model's layers the GPU computes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,14 +36,10 @@ impl ModelOptions {
         Model::load_with(path.as_ref(), self)
     }
 
-    pub(super) fn to_c(&self) -> sys::llama_model_params {
-        init::ensure();
-        // SAFETY: returns plain values.
-        let mut params = unsafe { sys::llama_model_default_params() };
+    pub(super) fn apply(&self, params: &mut sys::llama_model_params) {
         params.n_gpu_layers = match self.gpu_layers {
             GpuLayers::All => -1,
             GpuLayers::Count(n) => i32::try_from(n).unwrap_or(i32::MAX),
         };
-        params
     }
 }

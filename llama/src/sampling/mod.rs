@@ -1,14 +1,18 @@
 //! Choosing a token from the logits.
 
 mod builder;
+mod settings;
 
+use std::ffi::{CString, c_char};
 use std::ptr::NonNull;
 
 use llama_sys as sys;
 
 pub use builder::{NoSelector, SamplerBuilder, Selector};
 
-use crate::{Context, Error, Model, OutputId, Result, Token, shim};
+use settings::Settings;
+
+use crate::{ChatSession, Context, Error, Model, OutputId, Result, Token, shim};
 
 /// Chooses tokens, and remembers the text so far for its penalties and its grammar.
 ///
@@ -41,18 +45,35 @@ impl Sampler {
         SamplerBuilder::default()
     }
 
-    /// # Safety
-    ///
-    /// Pointers in `params` are valid during the call; `chat` is NULL or a live session of the
-    /// same model.
-    unsafe fn new(
-        model: &Model,
-        params: &sys::shim_sampling_params,
-        chat: *const sys::shim_chat,
-    ) -> Result<Self> {
+    fn new(model: &Model, settings: &Settings, chat: Option<&ChatSession>) -> Result<Self> {
+        if chat.is_some_and(|chat| !chat.model().same(model)) {
+            return Err(Error::ModelMismatch { what: "chat session" });
+        }
+        let vocab = model.vocab();
+        let logit_bias = settings
+            .logit_bias
+            .iter()
+            .map(|&(token, bias)| Ok(sys::llama_logit_bias { token: vocab.check(token)?.0, bias }))
+            .collect::<Result<Vec<_>>>()?;
+        let grammar = settings.grammar.as_deref().map(|g| c_string(g, "the grammar")).transpose()?;
+        let breakers = settings.dry.iter().flat_map(|dry| &dry.breakers);
+        let breakers =
+            breakers.map(|b| c_string(b, "a sequence breaker")).collect::<Result<Vec<CString>>>()?;
+        let breaker_ptrs: Vec<*const c_char> = breakers.iter().map(|b| b.as_ptr()).collect();
+        // SAFETY: returns plain values.
+        let mut params = unsafe { sys::shim_sampling_params_default() };
+        let order = c_string(&settings.apply(&mut params)?, "the sampler order")?;
+        params.samplers = order.as_ptr();
+        params.logit_bias = logit_bias.as_ptr();
+        params.n_logit_bias = logit_bias.len();
+        params.dry_sequence_breakers = breaker_ptrs.as_ptr();
+        params.n_dry_sequence_breakers = breaker_ptrs.len();
+        params.grammar = grammar.as_ref().map_or(std::ptr::null(), |g| g.as_ptr());
+        let chat = chat.map_or(std::ptr::null(), ChatSession::as_ptr);
         let mut ptr = std::ptr::null_mut();
-        // SAFETY: the model is alive; the rest is the caller's promise.
-        shim::call(|| unsafe { sys::shim_sampler_new(model.as_ptr(), params, chat, &mut ptr) })
+        // SAFETY: the model is alive; the pointers in `params` are of locals that outlive the
+        // call, which copies what they point to; the session is NULL or alive, and of this model.
+        shim::call(|| unsafe { sys::shim_sampler_new(model.as_ptr(), &params, chat, &mut ptr) })
             .map_err(Error::Sampling)?;
         let ptr = NonNull::new(ptr).ok_or_else(|| Error::Sampling("no sampler".into()))?;
         Ok(Self { ptr, model: model.clone() })
@@ -172,4 +193,8 @@ impl std::fmt::Debug for Sampler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sampler").field("seed", &self.seed()).finish_non_exhaustive()
     }
+}
+
+fn c_string(text: &str, what: &'static str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::Nul { what })
 }

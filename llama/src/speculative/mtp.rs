@@ -29,8 +29,7 @@ impl Drop for Mtp {
 impl Mtp {
     pub(super) fn new(target: &Context, head: &Model) -> Result<Self> {
         check_head(target.model(), head)?;
-        // SAFETY: returns plain values.
-        let mut params = unsafe { sys::llama_context_default_params() };
+        let mut params = Context::default_params();
         params.ctx_type = sys::LLAMA_CONTEXT_TYPE_MTP;
         params.ctx_other = target.as_ptr();
         params.n_ctx = target.n_ctx();
@@ -47,7 +46,7 @@ impl Mtp {
         params.swa_full = false;
         params.no_perf = true;
         // SAFETY: `ctx_other` outlives the new context: the owner of this drops it first.
-        let context = unsafe { Context::new(head.clone(), params) }
+        let context = unsafe { Context::new_beside(head.clone(), params) }
             .map_err(|message| Error::Context { n_ctx: params.n_ctx, message })?;
         let mut ptr = std::ptr::null_mut();
         let n_seq = i32::try_from(target.n_seq_max()).unwrap_or(i32::MAX);
