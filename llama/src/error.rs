@@ -44,7 +44,7 @@ pub enum Error {
         message: String,
     },
     /// The context could not be created, mostly for want of memory.
-    #[error("cannot create a context of {n_ctx} tokens: {message}")]
+    #[error("cannot create a context of {n_ctx} tokens, try fewer: {message}")]
     Context {
         /// Tokens asked for.
         n_ctx: u32,

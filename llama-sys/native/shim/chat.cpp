@@ -84,6 +84,21 @@ common_json tell(shim_chat & chat, common_chat_msg msg) {
     return deltas;
 }
 
+// The text that no delta has told, as far as that can be known of a reply that does not parse.
+std::string untold(const shim_chat & chat) {
+    const auto & told = chat.told;
+    if (!told.tool_calls.empty()) {
+        return chat.fed.substr(chat.read);
+    }
+    const auto & last = told.content.empty() ? told.reasoning_content : told.content;
+    if (last.empty()) {
+        return chat.fed;
+    }
+    // The parser may have changed what it told; then better twice than never.
+    const size_t at = chat.fed.rfind(last);
+    return at == std::string::npos ? chat.fed : chat.fed.substr(at + last.size());
+}
+
 } // namespace
 
 extern "C" {
@@ -164,13 +179,15 @@ shim_status shim_chat_info(const shim_chat * chat, shim_string * out) {
 shim_status shim_chat_feed(shim_chat * chat, const char * text, size_t len, llama_token token, shim_string * deltas) {
     return shim::guard([&] {
         const std::string piece(text, len);
-        chat->unparsed += piece;
+        chat->fed += piece;
         common_chat_input input;
         input.append(piece, token);
         auto told = common_json::array();
         try {
             told = tell(*chat, chat->session.feed(input));
-            chat->unparsed.clear();
+            if (!told.empty()) {
+                chat->read = chat->fed.size();
+            }
         } catch (const std::bad_alloc &) {
             throw;
         } catch (const std::exception &) {
@@ -191,10 +208,9 @@ shim_status shim_chat_finish(shim_chat * chat, shim_string * deltas) {
         } catch (const std::exception & e) {
             problem = e.what();
             auto msg = chat->told;
-            msg.content += chat->unparsed;
+            msg.content += untold(*chat);
             told = tell(*chat, std::move(msg));
         }
-        chat->unparsed.clear();
         *deltas = shim::own(told.dump_safe());
     });
     return status == SHIM_OK && !problem.empty() ? shim::fail(SHIM_ERROR, problem.c_str()) : status;

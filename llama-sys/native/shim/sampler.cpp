@@ -51,6 +51,10 @@ common_params_sampling to_common(const shim_sampling_params & p) {
 // Takes over the grammar of a chat, and the tags that let a lazy one sleep inside thoughts.
 void constrain(common_params_sampling & s, const shim_chat & chat) {
     chat.session.apply_sampling(s);
+    if (!chat.grammar.empty() && common_grammar_value(s.grammar).empty()) {
+        s.grammar      = { COMMON_GRAMMAR_TYPE_USER, chat.grammar };
+        s.grammar_lazy = false;
+    }
     const auto & start = chat.session.thinking_start_tag();
     const auto & ends  = chat.session.thinking_end_tags();
     if (start.empty() || ends.empty()) {

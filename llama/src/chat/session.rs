@@ -103,6 +103,9 @@ impl ChatSession {
             images: chat.images(),
             marker,
         };
+        if session.raw_parts().any(|(bytes, _)| std::str::from_utf8(bytes).is_err()) {
+            return Err(Error::Chat("the chat template cut a character in half".into()));
+        }
         let info = session.string(sys::shim_chat_info)?;
         session.info = serde_json::from_str(&info).map_err(|e| Error::Chat(e.to_string()))?;
         Ok(session)
@@ -145,20 +148,27 @@ impl ChatSession {
         &self.info.additional_stops
     }
 
-    /// The rendered prompt, stretch by stretch.
-    pub fn parts(&self) -> Vec<RenderedPart<'_>> {
-        let mut parts = Vec::new();
-        let mut n_images = 0;
+    /// The rendered prompt as the shim has it: bytes, and whether they are input.
+    fn raw_parts(&self) -> impl Iterator<Item = (&[u8], bool)> {
         // SAFETY: the session is alive.
         let n = unsafe { sys::shim_chat_n_parts(self.as_ptr()) };
-        for i in 0..n {
+        (0..n).map(|i| {
             let (mut len, mut is_input) = (0, false);
             // SAFETY: `i` is below the count; the text lives as long as the session, unchanged.
             let bytes = unsafe {
                 let data = sys::shim_chat_part(self.as_ptr(), i, &mut len, &mut is_input);
                 if len == 0 { &[] } else { std::slice::from_raw_parts(data.cast::<u8>(), len) }
             };
-            // Templates slice strings by characters, so this fails only for a broken one.
+            (bytes, is_input)
+        })
+    }
+
+    /// The rendered prompt, stretch by stretch.
+    pub fn parts(&self) -> Vec<RenderedPart<'_>> {
+        let mut parts = Vec::new();
+        let mut n_images = 0;
+        for (bytes, is_input) in self.raw_parts() {
+            // Checked when the session was made.
             let text = std::str::from_utf8(bytes).unwrap_or_default();
             for (k, text) in text.split(&self.marker).enumerate() {
                 if k > 0 {
