@@ -15,8 +15,8 @@ pub(crate) struct Reader {
     session: ChatSession,
     decoder: TokenDecoder,
     matcher: StopMatcher<Token>,
-    /// Text that was not parsed yet, and the last token that it came from.
-    unread: Option<(String, Token)>,
+    /// Whether the session has text that was not read yet.
+    unread: bool,
     read_at: Instant,
     cost: Duration,
 }
@@ -27,7 +27,7 @@ impl Reader {
             decoder: session.decoder(),
             session,
             matcher: StopMatcher::new(stops),
-            unread: None,
+            unread: false,
             read_at: Instant::now(),
             cost: Duration::ZERO,
         }
@@ -36,7 +36,7 @@ impl Reader {
     /// Adds a token. Returns whether a stop string ends the reply here.
     pub(crate) fn push(&mut self, token: Token) -> llama::Result<bool> {
         let (passed, stopped) = self.matcher.push(&self.decoder.push(token)?, token);
-        self.add(passed);
+        self.add(passed)?;
         Ok(stopped)
     }
 
@@ -48,25 +48,27 @@ impl Reader {
     /// Ends the reply. A character that the last token left unfinished is dropped.
     pub(crate) fn finish(mut self) -> llama::Result<Finish> {
         let matcher = std::mem::replace(&mut self.matcher, StopMatcher::new([]));
-        self.add(matcher.finish());
+        self.add(matcher.finish())?;
         let mut deltas = self.read()?;
         let finish = self.session.finish();
         deltas.extend(finish.deltas);
         Ok(Finish { deltas, ..finish })
     }
 
-    fn add(&mut self, pieces: Vec<(String, Token)>) {
+    fn add(&mut self, pieces: Vec<(String, Token)>) -> llama::Result<()> {
         for (piece, token) in pieces {
-            let (text, last) = self.unread.get_or_insert_with(|| (String::new(), token));
-            text.push_str(&piece);
-            *last = token;
+            self.session.push(&piece, token)?;
+            self.unread = true;
         }
+        Ok(())
     }
 
     fn read(&mut self) -> llama::Result<Vec<Delta>> {
-        let Some((text, token)) = self.unread.take() else { return Ok(Vec::new()) };
+        if !std::mem::take(&mut self.unread) {
+            return Ok(Vec::new());
+        }
         let started = Instant::now();
-        let deltas = self.session.feed(&text, token)?;
+        let deltas = self.session.read()?;
         self.read_at = Instant::now();
         self.cost = self.read_at.duration_since(started);
         Ok(deltas)

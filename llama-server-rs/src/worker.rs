@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use llama::{Delta, InterruptHandle, Speculative};
+use llama::{Delta, InterruptHandle, Sampler, Speculative};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::queue::{JobId, Queue, Refused};
@@ -180,46 +180,17 @@ impl Generator {
         self.spec.prompt(&prompt)?;
         meter.prompt_done();
 
-        let end = loop {
-            if meter.n_predicted >= max_tokens {
-                break End::Length;
-            }
-            if events.is_closed() {
-                return Ok(None);
-            }
-            let tokens = match self.spec.next(&mut sampler) {
-                Ok(Some(tokens)) => tokens,
-                Ok(None) => {
-                    // The token that said so counts too, as in llama-server.
-                    meter.n_predicted += 1;
-                    break End::Stop;
-                }
-                Err(llama::Error::ContextFull { .. }) => break End::Length,
-                Err(e) => return Err(e),
-            };
-            let mut stopped = false;
-            // Of a step with drafts, more may come than was asked for.
-            for token in tokens.into_iter().take(max_tokens - meter.n_predicted) {
-                meter.n_predicted += 1;
-                stopped = reader.push(token)?;
-                if stopped {
-                    break;
-                }
-            }
-            if stopped {
-                break End::Stop;
-            }
-            let deltas = reader.deltas()?;
-            if !deltas.is_empty() {
-                let _ = events.send(Event::Step { deltas, measured: meter.read(&self.spec) });
-            }
-        };
-
+        let end = self.steps(&mut sampler, max_tokens, &mut reader, &mut meter, events);
+        if matches!(end, Ok(None)) {
+            return Ok(None);
+        }
+        // Also after a failure: what was generated until then is the client's.
         let finish = reader.finish()?;
         let measured = meter.read(&self.spec);
         if !finish.deltas.is_empty() {
             let _ = events.send(Event::Step { deltas: finish.deltas, measured });
         }
+        let Some(end) = end? else { return Ok(None) };
         tracing::info!(
             prompt = measured.prompt_tokens,
             cached = measured.cached_tokens,
@@ -229,6 +200,47 @@ impl Generator {
         // A reply cut at its limit is cut in the middle of whatever it was saying.
         let parse_error = finish.parse_error.filter(|_| end == End::Stop);
         Ok(Some(Done { end, parse_error, measured }))
+    }
+
+    /// Generates until there is a reason to end, and sends what can be read of it on the way.
+    /// `None` when the client went away.
+    fn steps(
+        &mut self,
+        sampler: &mut Sampler,
+        max_tokens: usize,
+        reader: &mut Reader,
+        meter: &mut Meter,
+        events: &UnboundedSender<Event>,
+    ) -> Result<Option<End>, llama::Error> {
+        loop {
+            if meter.n_predicted >= max_tokens {
+                return Ok(Some(End::Length));
+            }
+            if events.is_closed() {
+                return Ok(None);
+            }
+            let tokens = match self.spec.next(sampler) {
+                Ok(Some(tokens)) => tokens,
+                Ok(None) => {
+                    // The token that said so counts too, as in llama-server.
+                    meter.n_predicted += 1;
+                    return Ok(Some(End::Stop));
+                }
+                Err(llama::Error::ContextFull { .. }) => return Ok(Some(End::Length)),
+                Err(e) => return Err(e),
+            };
+            // Of a step with drafts, more may come than was asked for.
+            for token in tokens.into_iter().take(max_tokens - meter.n_predicted) {
+                meter.n_predicted += 1;
+                if reader.push(token)? {
+                    return Ok(Some(End::Stop));
+                }
+            }
+            let deltas = reader.deltas()?;
+            if !deltas.is_empty() {
+                let _ = events.send(Event::Step { deltas, measured: meter.read(&self.spec) });
+            }
+        }
     }
 }
 

@@ -6553,13 +6553,15 @@ unsafe extern "C" {
     pub fn shim_chat_info(chat: *const shim_chat, out: *mut shim_string) -> shim_status;
 }
 unsafe extern "C" {
-    pub fn shim_chat_feed(
+    pub fn shim_chat_push(
         chat: *mut shim_chat,
         text: *const ::core::ffi::c_char,
         len: usize,
         token: llama_token,
-        deltas: *mut shim_string,
     ) -> shim_status;
+}
+unsafe extern "C" {
+    pub fn shim_chat_read(chat: *mut shim_chat, deltas: *mut shim_string) -> shim_status;
 }
 unsafe extern "C" {
     pub fn shim_chat_finish(chat: *mut shim_chat, deltas: *mut shim_string) -> shim_status;

@@ -3,6 +3,7 @@
 #include "json.h"
 
 #include <random>
+#include <utility>
 
 struct shim_templates {
     common_chat_templates_ptr ptr;
@@ -176,15 +177,19 @@ shim_status shim_chat_info(const shim_chat * chat, shim_string * out) {
     });
 }
 
-shim_status shim_chat_feed(shim_chat * chat, const char * text, size_t len, llama_token token, shim_string * deltas) {
+shim_status shim_chat_push(shim_chat * chat, const char * text, size_t len, llama_token token) {
     return shim::guard([&] {
         const std::string piece(text, len);
         chat->fed += piece;
-        common_chat_input input;
-        input.append(piece, token);
+        chat->unread.append(piece, token);
+    });
+}
+
+shim_status shim_chat_read(shim_chat * chat, shim_string * deltas) {
+    return shim::guard([&] {
         auto told = common_json::array();
         try {
-            told = tell(*chat, chat->session.feed(input));
+            told = tell(*chat, chat->session.feed(std::exchange(chat->unread, {})));
             if (!told.empty()) {
                 chat->read = chat->fed.size();
             }
@@ -202,7 +207,7 @@ shim_status shim_chat_finish(shim_chat * chat, shim_string * deltas) {
     const auto status = shim::guard([&] {
         auto told = common_json::array();
         try {
-            told = tell(*chat, chat->session.finish());
+            told = tell(*chat, chat->session.finish(std::exchange(chat->unread, {})));
         } catch (const std::bad_alloc &) {
             throw;
         } catch (const std::exception & e) {

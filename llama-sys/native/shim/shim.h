@@ -172,10 +172,13 @@ const char * shim_chat_part(const shim_chat * chat, size_t i, size_t * len, bool
 // `thinking_end_tags`, `additional_stops`, `preserved_tokens`.
 shim_status shim_chat_info(const shim_chat * chat, shim_string * out);
 
-// Adds generated text and returns what it changed as a JSON array of
+// Adds generated text. `token` is the token that the text came from, or -1.
+shim_status shim_chat_push(shim_chat * chat, const char * text, size_t len, llama_token token);
+
+// Reads the text so far and returns what is new in the reply, as a JSON array of
 // {reasoning_content?, content?, tool_call?: {index, id?, name?, arguments?}}.
-// `token` is the token that the text came from, or -1.
-shim_status shim_chat_feed(shim_chat * chat, const char * text, size_t len, llama_token token, shim_string * deltas);
+// Reading begins anew with the whole text.
+shim_status shim_chat_read(shim_chat * chat, shim_string * deltas);
 
 // Ends the reply: the last deltas in the same form. Returns SHIM_ERROR when the whole does not
 // parse; then `deltas` is still set and holds the text that was not delivered, as content.

@@ -239,25 +239,46 @@ impl ChatSession {
         TokenDecoder::new(self.model().vocab(), shown)
     }
 
-    /// Adds generated text, and returns what that adds to the reply. `token` is the one that the
-    /// text came from; for text of several tokens, the last.
+    /// Adds generated text without reading it yet. `token` is the one that the text came from; for
+    /// a character of several tokens, the last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chat`] when memory does not suffice.
+    pub fn push(&mut self, text: &str, token: Token) -> Result<()> {
+        // SAFETY: the session is alive and the text valid for its length.
+        shim::call(|| unsafe {
+            let (data, len) = (text.as_ptr().cast(), text.len());
+            sys::shim_chat_push(self.ptr.as_ptr(), data, len, token.0)
+        })
+        .map_err(Error::Chat)
+    }
+
+    /// Reads the text so far, and returns what the text since the last reading adds to the reply.
+    /// Each reading begins anew with the whole text: of a long reply, not every token needs one.
     ///
     /// # Errors
     ///
     /// [`Error::Chat`] when memory does not suffice; text that does not parse is no error here.
+    pub fn read(&mut self) -> Result<Vec<Delta>> {
+        let mut out = sys::shim_string { data: std::ptr::null_mut(), len: 0 };
+        // SAFETY: the session is alive.
+        shim::call(|| unsafe { sys::shim_chat_read(self.ptr.as_ptr(), &mut out) }).map_err(Error::Chat)?;
+        // SAFETY: just written by the shim.
+        parse_deltas(&unsafe { shim::take_string(out) })
+    }
+
+    /// Adds generated text and reads it: [`push`](Self::push), then [`read`](Self::read).
+    ///
+    /// # Errors
+    ///
+    /// As for both.
     pub fn feed(&mut self, text: &str, token: Token) -> Result<Vec<Delta>> {
         if text.is_empty() {
             return Ok(Vec::new());
         }
-        let mut out = sys::shim_string { data: std::ptr::null_mut(), len: 0 };
-        // SAFETY: the session is alive and the text valid for its length.
-        shim::call(|| unsafe {
-            let (data, len) = (text.as_ptr().cast(), text.len());
-            sys::shim_chat_feed(self.ptr.as_ptr(), data, len, token.0, &mut out)
-        })
-        .map_err(Error::Chat)?;
-        // SAFETY: just written by the shim.
-        parse_deltas(&unsafe { shim::take_string(out) })
+        self.push(text, token)?;
+        self.read()
     }
 
     /// Ends the reply. Never loses text: what does not parse comes back as content.
