@@ -6,7 +6,8 @@
 //! let model = llama::Model::load(path)?;
 //! let mut text = llama::Speculative::off(model.context().n_ctx(4096).build()?);
 //! let mut sampler = llama::Sampler::builder().greedy().build(&model)?;
-//! text.prompt(&model.chat_templates()?.session(&llama::Chat::new().user("Hello"))?.prompt(None)?)?;
+//! let chat = model.chat_templates()?.session(&llama::Chat::new().user("Hello").thinking(false))?;
+//! text.prompt(&chat.prompt(None)?)?;
 //! while let Some(tokens) = text.next(&mut sampler)? { print!("{}", model.vocab().detokenize(&tokens, false)?); }
 //! # Ok(())
 //! # }
