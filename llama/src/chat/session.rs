@@ -208,6 +208,7 @@ impl ChatSession {
                 self.images.len()
             )));
         }
+        let reserved = self.preserved_tokens();
         let mut prompt = Prompt::default();
         let mut texts = Vec::new();
         let mut first = true;
@@ -222,21 +223,25 @@ impl ChatSession {
                                 .into(),
                         )
                     })?;
-                    let tokens = vocab.tokenize_parts(&texts, std::mem::take(&mut first))?;
+                    let tokens = vocab.tokenize_reserving(&texts, std::mem::take(&mut first), &reserved)?;
                     prompt.push_tokens(tokens);
                     texts.clear();
                     prompt.push_image(projector, &self.images[i])?;
                 }
             }
         }
-        prompt.push_tokens(vocab.tokenize_parts(&texts, first)?);
+        prompt.push_tokens(vocab.tokenize_reserving(&texts, first, &reserved)?);
         Ok(prompt)
     }
 
     /// A detokenizer that keeps the control tokens which the parser needs to see.
     pub fn decoder(&self) -> TokenDecoder {
-        let shown = self.info.preserved_tokens.iter().map(|&id| Token(id)).collect();
-        TokenDecoder::new(self.model().vocab(), shown)
+        TokenDecoder::new(self.model().vocab(), self.preserved_tokens())
+    }
+
+    /// Control tokens and markers that mean something to the parser.
+    fn preserved_tokens(&self) -> Vec<Token> {
+        self.info.preserved_tokens.iter().map(|&id| Token(id)).collect()
     }
 
     /// Adds generated text without reading it yet. `token` is the one that the text came from; for

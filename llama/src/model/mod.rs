@@ -8,7 +8,7 @@ mod vocab;
 use std::ffi::{CStr, c_char};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use llama_sys as sys;
 
@@ -42,6 +42,8 @@ struct Inner {
     ptr: NonNull<sys::llama_model>,
     path: PathBuf,
     metadata: Metadata,
+    /// Of the vocabulary, found when first needed: see `Vocab::find_markers`.
+    markers: OnceLock<Vec<Token>>,
     /// llama.cpp writes to the shared model while it creates a context.
     creating_context: Mutex<()>,
 }
@@ -101,6 +103,7 @@ impl Model {
             ptr,
             path: path.to_owned(),
             metadata: Metadata::new(header),
+            markers: OnceLock::new(),
             creating_context: Mutex::new(()),
         })))
     }
@@ -192,6 +195,11 @@ impl Model {
     pub fn n_swa(&self) -> u32 {
         // SAFETY: the model is alive.
         unsafe { sys::llama_model_n_swa(self.as_ptr()) }.unsigned_abs()
+    }
+
+    /// Tokens that mark something in a conversation but are listed as ordinary words, sorted.
+    fn markers(&self) -> &[Token] {
+        self.0.markers.get_or_init(|| self.vocab().find_markers())
     }
 
     /// Whether two handles are the same loaded model.

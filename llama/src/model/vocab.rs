@@ -112,7 +112,8 @@ impl Vocab {
     }
 
     /// Tokens of a prompt made of trusted text, whose control tokens count, and input, whose
-    /// control tokens are just text.
+    /// control tokens are just text. So are markers that a vocabulary lists as ordinary words,
+    /// such as Gemma 4's `<|tool_call>`.
     ///
     /// The parts are tokenized as one text wherever that makes no difference to safety, because
     /// that is how models were trained: a token may span the border between two parts.
@@ -121,20 +122,81 @@ impl Vocab {
     ///
     /// Text that is too long for llama.cpp.
     pub fn tokenize_parts(&self, parts: &[PromptPart<'_>], add_special: bool) -> Result<Vec<Token>> {
+        self.tokenize_reserving(parts, add_special, &[])
+    }
+
+    /// As [`tokenize_parts`](Self::tokenize_parts), with more tokens that input must not become.
+    pub(crate) fn tokenize_reserving(
+        &self,
+        parts: &[PromptPart<'_>],
+        add_special: bool,
+        reserved: &[Token],
+    ) -> Result<Vec<Token>> {
         let mut tokens = Vec::new();
         let mut joined = String::new();
         let mut first = add_special;
         for part in parts {
-            if part.is_input && self.has_control_tokens(part.text)? {
+            if !part.is_input {
+                joined.push_str(part.text);
+                continue;
+            }
+            let plain = self.tokenize_with(part.text, false, false)?;
+            let is_safe = plain == self.tokenize_with(part.text, false, true)?
+                && !plain.iter().any(|&token| self.is_reserved(token, reserved));
+            if is_safe {
+                joined.push_str(part.text);
+            } else {
                 tokens.extend(self.tokenize_joined(&joined, &mut first)?);
                 joined.clear();
-                tokens.extend(self.tokenize_with(part.text, std::mem::take(&mut first), false)?);
-            } else {
-                joined.push_str(part.text);
+                if std::mem::take(&mut first) {
+                    tokens.extend(self.tokenize_with("", true, false)?);
+                }
+                self.tokenize_as_text(part.text, reserved, &mut tokens)?;
             }
         }
         tokens.extend(self.tokenize_joined(&joined, &mut first)?);
         Ok(tokens)
+    }
+
+    fn is_reserved(&self, token: Token, reserved: &[Token]) -> bool {
+        reserved.contains(&token) || self.model.markers().binary_search(&token).is_ok()
+    }
+
+    /// Tokens of a text none of which is reserved: what would become one is taken apart.
+    fn tokenize_as_text(&self, text: &str, reserved: &[Token], out: &mut Vec<Token>) -> Result<()> {
+        for token in self.tokenize_with(text, false, false)? {
+            let marker = if self.is_reserved(token, reserved) {
+                String::from_utf8(self.piece(token, true)?).ok()
+            } else {
+                None
+            };
+            match marker.as_deref().and_then(|text| Some(text.split_at(text.chars().next()?.len_utf8()))) {
+                Some((first, rest)) if !rest.is_empty() => {
+                    self.tokenize_as_text(first, reserved, out)?;
+                    self.tokenize_as_text(rest, reserved, out)?;
+                }
+                _ => out.push(token),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tokens that mark something in a conversation but are listed as ordinary words.
+    pub(super) fn find_markers(&self) -> Vec<Token> {
+        let ids = 0..self.n_tokens() as sys::llama_token;
+        ids.map(Token).filter(|&token| self.is_marker(token)).collect()
+    }
+
+    fn is_marker(&self, token: Token) -> bool {
+        let mut attr = 0;
+        // SAFETY: the vocab is alive; the shim reports a token out of range.
+        let status = unsafe { sys::shim_token_attr(self.as_ptr(), token.0, &mut attr) };
+        let is_word =
+            shim::check(status, "").is_ok() && attr & sys::LLAMA_TOKEN_ATTR_USER_DEFINED as i32 != 0;
+        is_word
+            && self
+                .piece(token, true)
+                .is_ok_and(|text| text.starts_with(b"<") && text.ends_with(b">") && text[1..].contains(&b'|'))
     }
 
     fn tokenize_joined(&self, text: &str, first: &mut bool) -> Result<Vec<Token>> {
@@ -142,11 +204,6 @@ impl Vocab {
             return Ok(Vec::new());
         }
         self.tokenize_with(text, std::mem::take(first), true)
-    }
-
-    /// Whether parsing special tokens in `text` would find any.
-    fn has_control_tokens(&self, text: &str) -> Result<bool> {
-        Ok(self.tokenize_with(text, false, true)? != self.tokenize_with(text, false, false)?)
     }
 
     /// The bytes of a token's text, which need not be whole characters. Control tokens have text
