@@ -49,7 +49,7 @@ const FLAGS: &[Flag] = &[
         names: &["-md", "--spec-draft-model", "--model-draft"],
         value: "FILE",
         env: Some("LLAMA_ARG_SPEC_DRAFT_MODEL"),
-        help: "the model's MTP draft head, which makes generation faster and changes no text",
+        help: "the model's MTP draft head, which drafts tokens ahead and changes no text",
         set: |config, value| set_path(&mut config.draft_model, value),
     },
     Flag {

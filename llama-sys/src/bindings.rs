@@ -6374,9 +6374,6 @@ unsafe extern "C" {
     ) -> shim_status;
 }
 unsafe extern "C" {
-    pub fn shim_model_architecture(model: *const llama_model) -> *const ::core::ffi::c_char;
-}
-unsafe extern "C" {
     pub fn shim_tokenize(
         vocab: *const llama_vocab,
         text: *const ::core::ffi::c_char,
@@ -6565,9 +6562,6 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn shim_chat_finish(chat: *mut shim_chat, deltas: *mut shim_string) -> shim_status;
-}
-unsafe extern "C" {
-    pub fn shim_chat_message(chat: *const shim_chat, out: *mut shim_string) -> shim_status;
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]

@@ -161,13 +161,9 @@ shim_status shim_chat_info(const shim_chat * chat, shim_string * out) {
         common_params_sampling sampling; // the one way to the session's preserved tokens
         chat->session.apply_sampling(sampling);
         auto json = common_json::object();
-        json["format"]             = common_chat_format_name(chat->session.format());
-        json["grammar"]            = chat->session.grammar();
-        json["grammar_lazy"]       = sampling.grammar_lazy;
-        json["generation_prompt"]  = chat->session.generation_prompt();
-        json["thinking_start_tag"] = chat->session.thinking_start_tag();
-        json["thinking_end_tags"]  = chat->session.thinking_end_tags();
-        json["additional_stops"]   = chat->session.additional_stops();
+        json["format"]           = common_chat_format_name(chat->session.format());
+        json["grammar"]          = chat->session.grammar();
+        json["additional_stops"] = chat->session.additional_stops();
         auto preserved = common_json::array();
         for (const llama_token token : sampling.preserved_tokens) {
             preserved.push_back((int64_t) token);
@@ -219,10 +215,6 @@ shim_status shim_chat_finish(shim_chat * chat, shim_string * deltas) {
         *deltas = shim::own(told.dump_safe());
     });
     return status == SHIM_OK && !problem.empty() ? shim::fail(SHIM_ERROR, problem.c_str()) : status;
-}
-
-shim_status shim_chat_message(const shim_chat * chat, shim_string * out) {
-    return shim::guard([&] { *out = shim::own(chat->told.to_json_oaicompat().dump_safe()); });
 }
 
 }

@@ -1,8 +1,6 @@
 #include "guard.hpp"
 
 #include "common.h"
-#include "llama-ext.h"
-#include "llama-model.h"
 #include "log.h"
 
 extern "C" {
@@ -28,10 +26,6 @@ shim_status shim_model_load(const char * path, const llama_model_params * params
             throw std::runtime_error("llama.cpp could not load the model");
         }
     });
-}
-
-const char * shim_model_architecture(const llama_model * model) {
-    return llm_arch_name(model->arch);
 }
 
 shim_status shim_context_new(llama_model * model, const llama_context_params * params, llama_context ** out) {

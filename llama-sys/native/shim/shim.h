@@ -49,9 +49,6 @@ int32_t shim_n_threads_default(void);
 
 shim_status shim_model_load(const char * path, const struct llama_model_params * params, struct llama_model ** out);
 
-// Architecture name ("gemma4"); static storage.
-const char * shim_model_architecture(const struct llama_model * model);
-
 // ---- vocab ---------------------------------------------------------------------------------
 
 // Writes at most `n_max` tokens and sets `n` to the number that the text has.
@@ -168,8 +165,7 @@ void        shim_chat_free(shim_chat * chat);
 size_t       shim_chat_n_parts(const shim_chat * chat);
 const char * shim_chat_part(const shim_chat * chat, size_t i, size_t * len, bool * is_input);
 
-// JSON object: `format`, `grammar`, `generation_prompt`, `thinking_start_tag`,
-// `thinking_end_tags`, `additional_stops`, `preserved_tokens`.
+// JSON object: `format`, `grammar`, `additional_stops`, `preserved_tokens`.
 shim_status shim_chat_info(const shim_chat * chat, shim_string * out);
 
 // Adds generated text. `token` is the token that the text came from, or -1.
@@ -183,9 +179,6 @@ shim_status shim_chat_read(shim_chat * chat, shim_string * deltas);
 // Ends the reply: the last deltas in the same form. Returns SHIM_ERROR when the whole does not
 // parse; then `deltas` is still set and holds the text that was not delivered, as content.
 shim_status shim_chat_finish(shim_chat * chat, shim_string * deltas);
-
-// The message so far in OpenAI's form, as JSON.
-shim_status shim_chat_message(const shim_chat * chat, shim_string * out);
 
 // ---- drafting with a Gemma 4 MTP head -----------------------------------------------------
 

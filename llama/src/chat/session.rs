@@ -3,7 +3,6 @@ use std::ptr::NonNull;
 
 use llama_sys as sys;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{Chat, ChatTemplates};
 use crate::{Error, Image, Model, Projector, Prompt, PromptPart, Result, Token, TokenDecoder, shim};
@@ -336,11 +335,4 @@ fn parse_deltas(json: &str) -> Result<Vec<Delta>> {
         }));
     }
     Ok(deltas)
-}
-
-impl Chat {
-    /// The conversation in the form that is handed to llama.cpp's `common`, for inspection.
-    pub fn to_json(&self) -> Value {
-        self.to_request("<__media__>")
-    }
 }

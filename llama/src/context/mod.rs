@@ -186,11 +186,13 @@ impl Context {
     /// Checks what llama.cpp would assert, and returns the length of the first slice: the odd
     /// rest, so that the last slice is a whole `n_batch` and can hold as many outputs as possible.
     fn check_batch(&self, batch: &Batch, n_batch: usize) -> Result<usize> {
-        let vocab = self.model.vocab();
+        let n_seq_max = self.n_seq_max();
         for entry in batch.entries() {
-            vocab.check(entry.token)?;
-            for &seq in &entry.seqs {
-                self.check_seq(seq)?;
+            if !usize::try_from(entry.token.0).is_ok_and(|id| id < self.n_vocab) {
+                return Err(Error::InvalidToken { token: entry.token.0, n_tokens: self.n_vocab as u32 });
+            }
+            if let Some(seq) = entry.seqs.iter().find(|seq| seq.0 >= n_seq_max) {
+                return Err(Error::InvalidSequence { seq: seq.0, n_seq_max });
             }
         }
         let last_start = batch.len().saturating_sub(n_batch);

@@ -130,9 +130,8 @@ impl Model {
 
     /// Name of the architecture ("gemma4").
     pub fn architecture(&self) -> &str {
-        // SAFETY: a static, NUL-terminated name.
-        let name = unsafe { CStr::from_ptr(sys::shim_model_architecture(self.as_ptr())) };
-        name.to_str().unwrap_or("unknown")
+        // A model without one does not load.
+        self.metadata().architecture().unwrap_or("unknown")
     }
 
     /// Whether this is a draft head, which needs the model it was trained for.

@@ -2,8 +2,6 @@
 
 mod mtp;
 
-use std::ops::AddAssign;
-
 use crate::{
     Batch, Chunk, Context, Error, InterruptHandle, Model, OutputId, Prompt, Result, Sampler, SeqId, Token,
 };
@@ -47,8 +45,9 @@ pub struct DraftStats {
     pub by_position: Vec<(u64, u64)>,
 }
 
-impl AddAssign<(usize, usize)> for DraftStats {
-    fn add_assign(&mut self, (drafted, accepted): (usize, usize)) {
+impl DraftStats {
+    /// Counts one draft.
+    fn record(&mut self, drafted: usize, accepted: usize) {
         self.n_drafted += drafted as u64;
         self.n_accepted += accepted as u64;
         if self.by_position.len() < drafted {
@@ -309,7 +308,7 @@ impl Speculative {
         let result = sampler.verify(&mut self.context, &outputs, &draft, chosen);
         let n_accepted = chosen.len().saturating_sub(1);
         if !draft.is_empty() {
-            self.stats += (draft.len(), n_accepted);
+            self.stats.record(draft.len(), n_accepted);
         }
         if let Some(drafter) = &mut self.drafter {
             drafter.accept(n_accepted)?;
